@@ -2,7 +2,7 @@
 // them and their order by follow time.
 //
 // A List is an 8-byte handle that the caller keeps, a Pool owns the memory of all
-// lists of one direction of one shard. Read Key, List and Pool first, then block,
+// lists of one shard. Read Key, List and Pool first, then block,
 // the one packed form that both the order and most of the membership index use.
 //
 // A list of at most 512 members is one order block. Up to 64 members a

@@ -1,0 +1,260 @@
+package raftfsm
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/hashicorp/raft"
+
+	"github.com/kithgraph/kith/shard"
+)
+
+// trio is three nodes of one shard, connected in memory.
+type trio struct {
+	t     *testing.T
+	o     [3]Options
+	nodes [3]*testHost
+	peers [3]*raft.InmemTransport
+}
+
+func newTrio(t *testing.T) *trio {
+	c := &trio{t: t}
+	var servers []raft.Server
+	for i := range c.o {
+		id := fmt.Sprintf("n%d", i)
+		servers = append(servers, raft.Server{ID: raft.ServerID(id), Address: raft.ServerAddress(id)})
+		c.o[i] = testOptions(t, vfs.NewMem(), 1)
+		c.o[i].NodeID = id
+		c.o[i].HeartbeatTimeout = 150 * time.Millisecond
+		c.o[i].CommitTimeout = 20 * time.Millisecond
+		c.o[i].TrailingLogs = 10
+		c.o[i].SnapshotIdle = time.Hour
+	}
+	for i := range c.o {
+		c.o[i].Servers = func(shard.ID) []raft.Server { return servers }
+		c.o[i].Transport = func(shard.ID) raft.Transport { return c.peers[i] }
+		c.start(i)
+	}
+	return c
+}
+
+func (c *trio) start(i int) {
+	c.t.Helper()
+	addr := raft.ServerAddress(c.o[i].NodeID)
+	_, c.peers[i] = raft.NewInmemTransportWithTimeout(addr, time.Second)
+	for j, p := range c.peers {
+		if p != nil && j != i {
+			p.Connect(addr, c.peers[i])
+			c.peers[i].Connect(p.LocalAddr(), p)
+		}
+	}
+	c.nodes[i] = openHost(c.t, c.o[i])
+}
+
+func (c *trio) stop(i int) {
+	c.t.Helper()
+	closeHost(c.t, c.nodes[i])
+	for j, p := range c.peers {
+		if p != nil && j != i {
+			p.Disconnect(raft.ServerAddress(c.o[i].NodeID))
+		}
+	}
+	c.nodes[i], c.peers[i] = nil, nil
+}
+
+// until waits for a condition that raft's own timers bring about.
+func (c *trio) until(what string, ok func() bool) {
+	c.t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(waitTime)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			c.t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func (c *trio) leader() *Group {
+	c.t.Helper()
+	var found *Group
+	c.until("a leader", func() bool {
+		for _, n := range c.nodes {
+			if n != nil && n.Group(0).Ready() {
+				found = n.Group(0)
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// apply proposes until it is applied; an unknown outcome may apply it twice.
+func (c *trio) apply(entry []byte) {
+	c.t.Helper()
+	c.until("applied", func() bool {
+		_, err := c.leader().Apply(append([]byte(nil), entry...)).Wait()
+		if err != nil && !errors.Is(err, ErrNotLeader) && !errors.Is(err, ErrUnknownOutcome) {
+			c.t.Fatal(err)
+		}
+		return err == nil
+	})
+}
+
+func (c *trio) equal() {
+	c.t.Helper()
+	c.until("equal replicas", func() bool {
+		want := c.leader().Status().Applied
+		for _, n := range c.nodes {
+			if n != nil && n.Group(0).Status().Applied != want {
+				return false
+			}
+		}
+		return true
+	})
+	want := checksum(c.leader())
+	for i, n := range c.nodes {
+		if n != nil && checksum(n.Group(0)) != want {
+			c.t.Errorf("node %d differs", i)
+		}
+	}
+}
+
+func (c *trio) closeAll() {
+	for i, n := range c.nodes {
+		if n != nil {
+			c.stop(i)
+		}
+	}
+}
+
+// follower returns a node that does not lead.
+func (c *trio) follower() int {
+	leader := c.leader()
+	for i, n := range c.nodes {
+		if n != nil && n.Group(0) != leader {
+			return i
+		}
+	}
+	return -1
+}
+
+func (c *trio) fill(n int) {
+	r := newRand(c.t)
+	l := c.o[0].Layout
+	ids := homeIDs(l, 0, 100)
+	var deliver uint64
+	for range n {
+		c.apply(randomEntry(r, l, 0, ids, &deliver))
+	}
+}
+
+func TestReplicasAreEqual(t *testing.T) {
+	c := newTrio(t)
+	defer c.closeAll()
+	c.fill(100)
+	c.equal()
+}
+
+// A wiped or long absent replica gets a snapshot by stream and ends equal.
+func TestAbsentReplicaGetsASnapshot(t *testing.T) {
+	c := newTrio(t)
+	defer c.closeAll()
+	c.fill(20)
+	away := c.follower()
+	c.stop(away)
+	c.fill(100)
+	if err := c.leader().Snapshot(); err != nil {
+		t.Fatal(err)
+	}
+	if first := c.leader().Status().LogFirst; first < 50 {
+		t.Fatalf("the leader's log still begins at %d", first)
+	}
+	c.start(away)
+	c.equal()
+	if m := c.nodes[away].Group(0).state.meta(); m == nil || m.generation < 2 {
+		t.Errorf("no snapshot was installed: %+v", m)
+	}
+	c.fill(10)
+	c.equal()
+	c.stop(away)
+	c.start(away)
+	c.equal()
+}
+
+// A follower whose log diverged beyond the snapshot that it is sent would, with
+// hashicorp/raft alone, be sent that snapshot for ever.
+func TestDivergedLogDoesNotLoop(t *testing.T) {
+	c := newTrio(t)
+	defer c.closeAll()
+	c.fill(20)
+	away := c.follower()
+	c.stop(away)
+	c.fill(60)
+	if err := c.leader().Snapshot(); err != nil {
+		t.Fatal(err)
+	}
+	last := c.leader().Status().LogLast
+	c.diverge(away, last+200)
+	c.start(away)
+	c.fill(5)
+	c.equal()
+}
+
+// diverge gives a stopped node entries of an old term that nobody else has, up to index.
+func (c *trio) diverge(i int, index uint64) {
+	c.t.Helper()
+	o := c.o[i].withDefaults()
+	h := &Host{o: o, b: newBreaker(o.Logger)}
+	if err := h.openStores(); err != nil {
+		c.t.Fatal(err)
+	}
+	s, err := openLogStore(h.logs, 0, h.guard, h.b, &o)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	_, last := s.ends()
+	var logs []*raft.Log
+	for n := last + 1; n <= index; n++ {
+		logs = append(logs, &raft.Log{Index: n, Term: 1, Type: raft.LogNoop})
+	}
+	if err := errors.Join(s.StoreLogs(logs), h.closeStores()); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// A node that lost synced entries gets them back from the leader and votes again.
+func TestBehindReplicaIsRepaired(t *testing.T) {
+	c := newTrio(t)
+	defer c.closeAll()
+	c.fill(40)
+	c.equal()
+	away := c.follower()
+	c.stop(away)
+	o := c.o[away].withDefaults()
+	db, err := openPebble("data/log", func() *pebble.Options { return pebbleOptions(o.FS, newBreaker(o.Logger), 1<<20) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := openPebble("data/state", func() *pebble.Options { return pebbleOptions(o.FS, newBreaker(o.Logger), 1<<20) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(
+		db.DeleteRange(appendLogKey(nil, 0, 20), appendLogKey(nil, 1, 0), pebble.Sync), db.Close(),
+		state.DeleteRange([]byte{stateKeyMeta}, []byte{stateKeyRecord + 1}, pebble.Sync), state.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.start(away)
+	g := c.nodes[away].Group(0)
+	c.until("the log is filled up", func() bool { return !g.Behind() })
+	c.equal()
+}
