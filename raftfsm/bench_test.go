@@ -40,7 +40,7 @@ func BenchmarkStoreLogs(b *testing.B) {
 				if guarded {
 					err = s.StoreLogs(logs)
 				} else {
-					_, err = s.commitLogs(logs)
+					err = s.commitLogs(logs)
 				}
 				if err != nil {
 					b.Fatal(err)

@@ -3,11 +3,12 @@ package raftfsm
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/hashicorp/raft"
 
 	"github.com/kithgraph/kith/shard"
@@ -189,6 +190,45 @@ func TestAbsentReplicaGetsASnapshot(t *testing.T) {
 	c.equal()
 }
 
+// A leader whose disk hangs is replaced although its process lives on.
+func TestHungLeaderIsReplaced(t *testing.T) {
+	inChild(t, func(t *testing.T) {
+		c := newTrio(t)
+		hang := make(chan struct{})
+		defer close(hang)
+		var toggles [3]errorfs.Toggle
+		fatal := make(chan error, 3)
+		for i := range c.o {
+			c.stop(i)
+			toggles[i].Injector = errorfs.InjectorFunc(func(op errorfs.Op) error {
+				if strings.HasSuffix(op.Path, ".log") && (op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSync) {
+					<-hang
+				}
+				return nil
+			})
+			c.o[i].FS = errorfs.Wrap(c.o[i].FS, &toggles[i])
+			c.o[i].StoreTimeout = 200 * time.Millisecond
+			c.o[i].Fatal = func(err error) { fatal <- err }
+		}
+		for i := range c.o {
+			c.start(i)
+		}
+		c.fill(5)
+		old := c.leading()
+		toggles[old].On()
+		c.nodes[old].Group(0).Apply(entryOf(&Command{Kind: CommandTrim})) // its outcome is unknown
+		if err := <-fatal; !strings.Contains(err.Error(), "the disk hangs") {
+			t.Errorf("stopped by %v", err)
+		}
+		if c.nodes[old].Group(0).Ready() {
+			t.Error("the group is still ready")
+		}
+		c.until("another leads", func() bool {
+			return c.nodes[(old+1)%3].Group(0).Ready() || c.nodes[(old+2)%3].Group(0).Ready()
+		})
+	})
+}
+
 // A follower whose log diverged beyond the snapshot that it is sent would, with
 // hashicorp/raft alone, be sent that snapshot for ever.
 func TestDivergedLogDoesNotLoop(t *testing.T) {
@@ -208,8 +248,8 @@ func TestDivergedLogDoesNotLoop(t *testing.T) {
 	c.equal()
 }
 
-// diverge gives a stopped node entries of an old term that nobody else has, up to index.
-func (c *trio) diverge(i int, index uint64) {
+// onLog lets do work on the log store of a stopped node, without raft.
+func (c *trio) onLog(i int, do func(h *Host, s *logStore) error) {
 	c.t.Helper()
 	o := c.o[i].withDefaults()
 	h := &Host{o: o, b: newBreaker(o.Logger)}
@@ -220,14 +260,18 @@ func (c *trio) diverge(i int, index uint64) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	_, last := s.ends()
-	var logs []*raft.Log
-	for n := last + 1; n <= index; n++ {
-		logs = append(logs, &raft.Log{Index: n, Term: 1, Type: raft.LogNoop})
-	}
-	if err := errors.Join(s.StoreLogs(logs), h.closeStores()); err != nil {
+	if err := errors.Join(do(h, s), h.closeStores()); err != nil {
 		c.t.Fatal(err)
 	}
+}
+
+// diverge gives a stopped node entries of an old term that nobody else has, up to index.
+func (c *trio) diverge(i int, index uint64) {
+	c.t.Helper()
+	c.onLog(i, func(_ *Host, s *logStore) error {
+		_, last := s.ends()
+		return s.StoreLogs(noops(last+1, index, 1))
+	})
 }
 
 // A node that lost synced entries gets them back from the leader and votes again.
@@ -238,21 +282,8 @@ func TestBehindReplicaIsRepaired(t *testing.T) {
 	c.equal()
 	away := c.follower()
 	c.stop(away)
-	o := c.o[away].withDefaults()
-	db, err := openPebble("data/log", func() *pebble.Options { return pebbleOptions(o.FS, newBreaker(o.Logger), 1<<20) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	state, err := openPebble("data/state", func() *pebble.Options { return pebbleOptions(o.FS, newBreaker(o.Logger), 1<<20) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = errors.Join(
-		db.DeleteRange(appendLogKey(nil, 0, 20), appendLogKey(nil, 1, 0), pebble.Sync), db.Close(),
-		state.DeleteRange([]byte{stateKeyMeta}, []byte{stateKeyRecord + 1}, pebble.Sync), state.Close())
-	if err != nil {
-		t.Fatal(err)
-	}
+	forgetEntries(t, c.o[away].FS, 20)
+	forgetSnapshot(t, c.o[away].FS)
 	c.start(away)
 	g := c.nodes[away].Group(0)
 	c.until("the log is filled up", func() bool { return !g.Behind() })

@@ -18,13 +18,14 @@
 // hashicorp/raft is used with care: its heartbeats stay on its main loop, a vote
 // is one write, committed logs are not restored by it, a log that diverged from an
 // installed snapshot is deleted and the instance made anew, and any error of the log
-// ends the node by Options.Fatal, never by a panic or an exit.
+// ends the node by Options.Fatal, never by a panic or an exit; from then on nothing
+// is sent in raft's name, so that the followers elect another leader.
 //
 // The package refuses to batch, to route, to read the clock for anything that is
 // replicated, and to open sockets: transports come in by Options.
 //
 // All exported methods of Host and Group are safe for concurrent use. Goroutines are
-// owned by the host (one manager a group) and by a group's raft instance (three, and
+// owned by the host (one manager a group, one watches the disk's free space) and by a group's raft instance (three, and
 // raft's own); Close waits for them. After a fatal error those that met it are parked
 // until Close, and raft's may be left behind: the process is expected to end.
 package raftfsm

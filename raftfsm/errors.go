@@ -16,7 +16,7 @@ var (
 // Errors of Open.
 var (
 	// ErrLogBehind is returned when a reopened log ends below what was durable
-	// before, that is, when the disk lost synced entries or a vote.
+	// before, that is, when the disk lost synced entries, and no peer can have them.
 	ErrLogBehind = errors.New("raftfsm: the log ends before its high-water mark")
 	// ErrLogGap is returned when entries are missing between the state and the log.
 	ErrLogGap = errors.New("raftfsm: entries are missing between the state and the log")
@@ -45,6 +45,9 @@ var ErrAlreadyApplied = errors.New("raftfsm: already applied")
 var (
 	// ErrStaleSnapshot is returned when an older snapshot would replace a newer one.
 	ErrStaleSnapshot = errors.New("raftfsm: an older snapshot cannot replace a newer one")
+	// ErrSnapshotTooLarge is returned when more changed since the last snapshot than
+	// one batch can hold, 2 GiB. The log keeps what the snapshot would have held.
+	ErrSnapshotTooLarge = errors.New("raftfsm: snapshot too large")
 	// ErrNoSnapshot is returned when a snapshot is opened that is not, or no longer, stored.
 	ErrNoSnapshot = errors.New("raftfsm: no such snapshot")
 	// ErrStopped is returned after a fatal error: the node must be restarted.

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // breaker stops the node after an error that must not be survived: a log write
@@ -107,6 +109,18 @@ func (b *breaker) watch(what string, timeout time.Duration) (done func() bool) {
 	return time.AfterFunc(timeout, func() {
 		b.trip(fmt.Errorf("%s took longer than %s: the disk hangs", what, timeout))
 	}).Stop
+}
+
+// background is told of failures of Pebble that it answers by trying again, at
+// once and for ever. On a full disk that would hang the node, and keep a CPU busy.
+func (b *breaker) background(err error) {
+	if b.err() != nil {
+		return // it goes on trying until the process ends
+	}
+	b.logger.Warn("pebble failed in the background", "error", err.Error()) // without its stack
+	if vfs.IsNoSpaceError(err) {
+		b.trip(fmt.Errorf("the disk is full: %w", err))
+	}
 }
 
 // pebbleLogger passes Pebble's messages on to slog, and its fatal errors to the

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 
@@ -36,18 +35,22 @@ type fsm struct {
 		graph      *engine.Graph
 		applied    uint64 // index of the last entry in graph
 		generation uint64 // of the records that graph differs from by what Freeze gives
+		total      work   // applied since the start
+		saved      work   // the part of total that is in the last snapshot
 	}
 
 	// Of raft's goroutine only.
 	command Command // decoding scratch
 	slice   int     // edge changes until the write lock is let go
 
-	// unsaved counts what was applied since the last snapshot, for its triggers.
-	unsaved struct {
-		changes, bytes, entries atomic.Uint64
-	}
 	// grown is called after entries were applied. It must not block.
 	grown func()
+}
+
+// work is an amount of what was applied, by which snapshots are triggered.
+type work struct {
+	changes uint64 // of edges
+	bytes   uint64 // of entries
 }
 
 // openFSM loads the shard's graph from its snapshot.
@@ -81,6 +84,7 @@ func (f *fsm) load(r *snapshotReader) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.mu.graph, f.mu.applied, f.mu.generation = graph, r.meta.index, r.meta.generation
+	f.mu.saved = f.mu.total
 	return nil
 }
 
@@ -90,19 +94,16 @@ func (f *fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
 // ApplyBatch implements raft.BatchingFSM. Each command entry gets an *EntryResult.
 func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	results := make([]any, len(logs))
-	size := 0
 	f.mu.Lock()
 	f.slice = lockSlice
 	for i, l := range logs {
 		if l.Type == raft.LogCommand {
 			results[i] = f.applyEntry(l)
-			size += len(l.Data)
+			f.mu.total.bytes += uint64(len(l.Data))
 		}
 		f.mu.applied = max(f.mu.applied, l.Index)
 	}
 	f.mu.Unlock()
-	f.unsaved.bytes.Add(uint64(size))
-	f.unsaved.entries.Add(uint64(len(logs)))
 	f.grown()
 	return results
 }
@@ -183,7 +184,7 @@ func (f *fsm) changeEdges(time uint32, c *Command) Result {
 		}
 		f.spend(1)
 	}
-	f.unsaved.changes.Add(uint64(len(c.Targets)))
+	f.mu.total.changes += uint64(len(c.Targets))
 	return r
 }
 
@@ -199,29 +200,21 @@ func (f *fsm) deliver(c *Command) Result {
 			break
 		}
 	}
-	f.unsaved.changes.Add(uint64(len(c.Items)))
+	f.mu.total.changes += uint64(len(c.Items))
 	return r
 }
 
-// Restore implements raft.FSM: it takes over a snapshot that was installed. The
-// reader is always one of our own store, so its records need not pass through a stream.
+// Restore implements raft.FSM: it takes over a snapshot that was installed. What
+// raft opened is one of our own store, which has no other, so its records need not
+// pass through a stream. A failure stops the node: the store and the log are those of
+// the snapshot by now, and must not go on with the graph of before.
 func (f *fsm) Restore(rc io.ReadCloser) error {
-	for {
-		switch r := rc.(type) {
-		case *snapshotReader:
-			if err := f.load(r); err != nil {
-				return fmt.Errorf("shard %d: restore: %w", f.state.group, err)
-			}
-			f.unsaved.changes.Store(0)
-			f.unsaved.bytes.Store(0)
-			f.unsaved.entries.Store(0)
-			return nil
-		case raft.ReadCloserWrapper:
-			rc = r.WrappedReadCloser()
-		default:
-			return fmt.Errorf("%w: cannot restore from a %T", ErrNoSnapshot, rc)
-		}
+	err := errors.Join(rc.Close(), f.catchUp())
+	if err != nil {
+		err = fmt.Errorf("shard %d: restore: %w", f.state.group, err)
+		f.b.trip(err)
 	}
+	return err
 }
 
 // view calls read with the graph under the read lock.
@@ -231,11 +224,17 @@ func (f *fsm) view(read func(*engine.Graph)) {
 	read(f.mu.graph)
 }
 
-// hasUnsaved says whether commands were applied since the last snapshot.
-func (f *fsm) hasUnsaved() bool { return f.unsaved.bytes.Load() > 0 }
+// unsaved is what was applied since the last snapshot.
+func (f *fsm) unsaved() work {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return work{changes: f.mu.total.changes - f.mu.saved.changes, bytes: f.mu.total.bytes - f.mu.saved.bytes}
+}
 
-// catchUp loads the snapshot again if one was installed that raft did not get to
-// restore before it was shut down.
+// hasUnsaved says whether commands were applied since the last snapshot.
+func (f *fsm) hasUnsaved() bool { return f.unsaved().bytes > 0 }
+
+// catchUp loads the snapshot if one was installed that the graph is not made of.
 func (f *fsm) catchUp() error {
 	f.mu.RLock()
 	generation := f.mu.generation

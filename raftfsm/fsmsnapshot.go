@@ -19,8 +19,7 @@ type fsmSnapshot struct {
 	frozen     *engine.Frozen
 	generation uint64
 	committed  bool
-
-	changes, bytes, entries uint64 // that it holds since the last one
+	total      work // that is in it
 }
 
 // Snapshot implements raft.FSM. It takes time independent of the graph's size.
@@ -28,10 +27,7 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	failpoint.Hit("raftfsm/freeze")
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return &fsmSnapshot{
-		f: f, frozen: f.mu.graph.Freeze(), generation: f.mu.generation,
-		changes: f.unsaved.changes.Load(), bytes: f.unsaved.bytes.Load(), entries: f.unsaved.entries.Load(),
-	}, nil
+	return &fsmSnapshot{f: f, frozen: f.mu.graph.Freeze(), generation: f.mu.generation, total: f.mu.total}, nil
 }
 
 // Persist implements raft.FSMSnapshot.
@@ -44,12 +40,12 @@ func (s *fsmSnapshot) Persist(to raft.SnapshotSink) error {
 		return err
 	}
 	s.f.mu.Lock()
+	defer s.f.mu.Unlock()
 	s.frozen.Commit()
 	s.committed = true
-	s.f.mu.Unlock()
-	s.f.unsaved.changes.Add(-s.changes)
-	s.f.unsaved.bytes.Add(-s.bytes)
-	s.f.unsaved.entries.Add(-s.entries)
+	if s.generation == s.f.mu.generation { // else an installed snapshot has overtaken this one
+		s.f.mu.saved = s.total
+	}
 	return nil
 }
 

@@ -50,7 +50,7 @@ func newGroup(s shard.ID, o *Options, b *breaker, log *logStore, state *stateSto
 		g.peers = o.Transport(s)
 	}
 	f.grown = func() {
-		if f.unsaved.changes.Load() >= o.SnapshotEdgeChanges || f.unsaved.bytes.Load() >= o.SnapshotBytes {
+		if w := f.unsaved(); w.changes >= o.SnapshotEdgeChanges || w.bytes >= o.SnapshotBytes {
 			poke(g.wantSnapshot)
 		}
 	}
@@ -148,7 +148,7 @@ func (g *Group) restart() error {
 	defer cancel()
 	g.o.Logger.Info("restarting raft over an installed snapshot", "shard", g.shard)
 	if old := g.setInstance(nil); old != nil {
-		if err := old.close(ctx); err != nil {
+		if err := old.close(ctx, false); err != nil {
 			return err
 		}
 	}
@@ -166,7 +166,7 @@ func (g *Group) restart() error {
 // close ends the group. It waits no longer than the context allows.
 func (g *Group) close(ctx context.Context) error {
 	if i := g.setInstance(nil); i != nil {
-		return i.close(ctx)
+		return i.close(ctx, true)
 	}
 	return nil
 }
@@ -213,10 +213,11 @@ func (g *Group) RLock() *engine.Graph {
 // RUnlock ends what RLock began.
 func (g *Group) RUnlock() { g.fsm.mu.RUnlock() }
 
-// Ready says whether this node leads the shard and has applied every entry of former leaders.
+// Ready says whether this node leads the shard and has applied every entry of
+// former leaders. After a fatal error it does not, whatever raft still believes.
 func (g *Group) Ready() bool {
 	i := g.instance()
-	return g.ready.Load() && i != nil && i.raft.State() == raft.Leader
+	return g.ready.Load() && g.b.err() == nil && i != nil && i.raft.State() == raft.Leader
 }
 
 // Behind says whether the group withholds its votes because its disk lost entries
@@ -247,8 +248,6 @@ type GroupStatus struct {
 	LogFirst, LogLast uint64
 	// SnapshotIndex is the last entry in the snapshot, 0 if there is none.
 	SnapshotIndex uint64
-	// LogBytes is how many bytes of entries were stored since the start.
-	LogBytes uint64
 	// Behind is true while the disk lacks entries that it lost.
 	Behind bool
 }
@@ -257,7 +256,7 @@ type GroupStatus struct {
 func (g *Group) Status() GroupStatus {
 	s := GroupStatus{
 		Shard: g.shard, Applied: g.fsm.applied(), SnapshotIndex: g.state.snapshotIndex(),
-		LogBytes: g.log.storedBytes(), Behind: g.Behind(), Ready: g.Ready(),
+		Behind: g.Behind(), Ready: g.Ready(),
 	}
 	s.LogFirst, s.LogLast = g.log.ends()
 	if i := g.instance(); i != nil {

@@ -1,6 +1,7 @@
 package raftfsm
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -10,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/hashicorp/raft"
 	"go.uber.org/goleak"
 
 	"github.com/kithgraph/kith/engine"
@@ -207,6 +210,51 @@ func replayed(t testing.TB, l shard.Layout, s shard.ID, entries [][]byte) uint64
 		t.Fatal(err)
 	}
 	return graph.Checksum()
+}
+
+// testBreaker is one whose opening is told to nobody.
+func testBreaker() *breaker { return newBreaker(Options{}.withDefaults().Logger) }
+
+// forgetUnsaved makes a group believe that all it applied is in its snapshot, so that Close takes none.
+func forgetUnsaved(g *Group) {
+	g.fsm.mu.Lock()
+	defer g.fsm.mu.Unlock()
+	g.fsm.mu.saved = g.fsm.mu.total
+}
+
+// changeStore changes one of the stores of a closed folder, as a broken disk would.
+func changeStore(t *testing.T, fs vfs.FS, name string, change func(*pebble.Batch) error) {
+	t.Helper()
+	db, err := openPebble("data/"+name, func() *pebble.Options { return pebbleOptions(fs, testBreaker(), 1<<20) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := db.NewBatch()
+	if err := errors.Join(change(b), b.Commit(pebble.Sync), b.Close(), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// forgetEntries takes the entries from an index on out of shard 0's log.
+func forgetEntries(t *testing.T, fs vfs.FS, from uint64) {
+	t.Helper()
+	changeStore(t, fs, "log", func(b *pebble.Batch) error {
+		return b.DeleteRange(appendLogKey(nil, 0, from), appendLogKey(nil, 1, 0), nil)
+	})
+}
+
+// forgetSnapshot takes the snapshots out of a folder.
+func forgetSnapshot(t *testing.T, fs vfs.FS) {
+	t.Helper()
+	changeStore(t, fs, "state", func(b *pebble.Batch) error {
+		return b.DeleteRange([]byte{stateKeyMeta}, []byte{stateKeyRecord + 1}, nil)
+	})
+}
+
+// unconnected is the transport of a node that has no peers, but might.
+func unconnected(shard.ID) raft.Transport {
+	_, t := raft.NewInmemTransport("n1")
+	return t
 }
 
 // inChild runs a test in a process of its own: after a fatal error goroutines of

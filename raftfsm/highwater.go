@@ -32,19 +32,15 @@ type mark struct {
 	index, term, voteTerm uint64
 }
 
-// covers says whether a log store that is at m has everything that other promises.
-func (m mark) covers(other mark) bool {
-	return m.index >= other.index && m.term >= other.term &&
-		(m.voteTerm >= other.voteTerm || m.term > other.voteTerm)
-}
-
 // highWater keeps the marks of all groups in a side file, because Pebble takes
 // a damaged chunk of its write-ahead log for the log's end and would silently
 // forget synced entries. Two slots are written in turn, each with a sequence
 // number and a checksum, so that a torn write leaves the other one.
 //
 // Marks move after the log's sync and before the caller hears of success: a
-// mark never promises what was not durable. They are lowered before entries are deleted.
+// mark never promises what was not durable. They are lowered before entries are
+// deleted on purpose, but never by a log that is behind its mark: what such a log
+// deletes is not what was promised.
 type highWater struct {
 	dir  string
 	file vfs.File
@@ -74,25 +70,30 @@ func newHighWater(dir string, file vfs.File) *highWater {
 	return h
 }
 
-// createHighWater makes an empty side file and syncs it and its folder.
+// createHighWater makes a side file without marks. It gets its name when it is
+// whole and synced: a crash before leaves none, and the next start makes another.
 func createHighWater(fs vfs.FS, dir string) (*highWater, error) {
-	f, err := fs.OpenReadWrite(fs.PathJoin(dir, highWaterName), vfs.WriteCategoryUnspecified)
+	path := fs.PathJoin(dir, highWaterName)
+	unfinished := path + ".new"
+	f, err := fs.Create(unfinished, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return nil, err
 	}
-	h := newHighWater(dir, f)
-	if _, err := f.WriteAt(make([]byte, 2*slotBytes), 0); err != nil {
-		return nil, errors.Join(err, f.Close())
+	content := make([]byte, 2*slotBytes)
+	for slot := range 2 { // sequences 2 and 1
+		copy(content[slot*slotBytes:], encodeSlot(2-uint64(slot), nil))
 	}
-	for range 2 {
-		if err := h.write(); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
 	}
-	if err := errors.Join(f.Sync(), syncDir(fs, dir)); err != nil {
-		return nil, errors.Join(err, f.Close())
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, err
 	}
-	return h, nil
+	if err := errors.Join(fs.Rename(unfinished, path), syncDir(fs, dir)); err != nil {
+		return nil, err
+	}
+	return openHighWater(fs, dir)
 }
 
 // openHighWater reads the side file. A missing one is os.ErrNotExist.
@@ -120,7 +121,8 @@ func syncDir(fs vfs.FS, dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// read takes the newer of the slots that are whole.
+// read takes the newer of the slots that are whole. A slot of an unknown version
+// was written by a newer program, and the other one may be long out of date.
 func (h *highWater) read() error {
 	var failures []error
 	for slot := range int64(2) {
@@ -130,6 +132,9 @@ func (h *highWater) read() error {
 			return err
 		}
 		sequence, marks, err := decodeSlot(buf[:n])
+		if errors.Is(err, ErrUnknownVersion) {
+			return fmt.Errorf("slot %d: %w", slot, err)
+		}
 		if err != nil {
 			failures = append(failures, fmt.Errorf("slot %d: %w", slot, err))
 			continue
@@ -240,14 +245,14 @@ func decodeSlot(b []byte) (sequence uint64, marks map[uint32]mark, err error) {
 	return sequence, marks, nil
 }
 
-// openOrCreateHighWater opens the side file, or makes it if there is no log yet.
-func openOrCreateHighWater(fs vfs.FS, dir string, logExists bool) (*highWater, error) {
+// openOrCreateHighWater opens the side file, or makes it if there are no stores yet.
+func openOrCreateHighWater(fs vfs.FS, dir string, storesExist bool) (*highWater, error) {
 	h, err := openHighWater(fs, dir)
 	if !errors.Is(err, os.ErrNotExist) {
 		return h, err
 	}
-	if logExists {
-		return nil, fmt.Errorf("%w: %s has a log but no %s file: restore the file or the whole folder from a backup",
+	if storesExist {
+		return nil, fmt.Errorf("%w: %s has stores but no %s file: restore the file or the whole folder from a backup",
 			ErrCorrupt, dir, highWaterName)
 	}
 	return createHighWater(fs, dir)

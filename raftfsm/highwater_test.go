@@ -9,7 +9,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/hashicorp/raft"
@@ -137,23 +136,6 @@ func TestHighWaterCombinesGroups(t *testing.T) {
 	}
 }
 
-func TestMarkCovers(t *testing.T) {
-	for _, tc := range []struct {
-		have, promised mark
-		want           bool
-	}{
-		{mark{5, 2, 2}, mark{5, 2, 2}, true},
-		{mark{6, 3, 0}, mark{5, 2, 2}, true}, // a newer term makes the lost vote harmless
-		{mark{4, 2, 2}, mark{5, 2, 2}, false},
-		{mark{5, 1, 2}, mark{5, 2, 2}, false},
-		{mark{5, 2, 1}, mark{5, 2, 2}, false},
-	} {
-		if tc.have.covers(tc.promised) != tc.want {
-			t.Errorf("%+v covers %+v: not %v", tc.have, tc.promised, tc.want)
-		}
-	}
-}
-
 // filled returns a closed folder with some entries and no snapshot.
 func filled(t *testing.T, fs vfs.FS, entries int) Options {
 	t.Helper()
@@ -164,7 +146,7 @@ func filled(t *testing.T, fs vfs.FS, entries int) Options {
 	for range entries {
 		mustApply(t, g, entryOf(&Command{Kind: CommandRegister, UserIDs: homeIDs(o.Layout, 0, 3)}))
 	}
-	g.fsm.unsaved.bytes.Store(0) // no snapshot at Close
+	forgetUnsaved(g) // no snapshot at Close
 	closeHost(t, h)
 	return o
 }
@@ -172,40 +154,96 @@ func filled(t *testing.T, fs vfs.FS, entries int) Options {
 func TestLostTailIsNoticed(t *testing.T) {
 	fs := vfs.NewMem()
 	o := filled(t, fs, 20)
-	db, err := openPebble("data/log", func() *pebble.Options { return pebbleOptions(fs, newBreaker(o.withDefaults().Logger), 1<<20) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.DeleteRange(appendLogKey(nil, 0, 15), appendLogKey(nil, 1, 0), pebble.Sync); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	_, err = tryOpenHost(o)
+	forgetEntries(t, fs, 15)
+	_, err := tryOpenHost(o)
 	if !errors.Is(err, ErrLogBehind) || !strings.Contains(err.Error(), "shard 0 reaches index 14") {
 		t.Errorf("open of a log that lost its tail: %v", err)
 	}
-	// A node with peers opens and withholds its votes.
-	o.Transport = func(shard.ID) raft.Transport {
-		_, tr := raft.NewInmemTransport("n1")
-		return tr
+	// A transport does not help: by its configuration there is nobody to ask.
+	o.Transport = unconnected
+	o.Servers = func(shard.ID) []raft.Server { return []raft.Server{{ID: "n1"}, {ID: "n2"}} }
+	if _, err := tryOpenHost(o); !errors.Is(err, ErrLogBehind) {
+		t.Errorf("open as the only voter, with a transport: %v", err)
 	}
-	h := openHost(t, o)
-	defer closeHost(t, h)
-	if !h.Group(0).Behind() {
-		t.Error("the group is not behind")
+}
+
+// A start that the power fails in the middle of leaves a folder that can be started.
+func TestPowerLossInTheFirstStart(t *testing.T) {
+	r := newRand(t)
+	reached := 0
+	for operation := 1; ; operation++ {
+		mem, n := vfs.NewCrashableMem(), 0
+		var left *vfs.MemFS
+		fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if n++; n == operation {
+				left = crashed(mem, r.IntN(11)*10, r)
+			}
+			return nil
+		}))
+		if err := fs.MkdirAll("data", 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := syncDir(fs, "."); err != nil {
+			t.Fatal(err)
+		}
+		h, err := openOrCreateHighWater(fs, "data", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.close(); err != nil {
+			t.Fatal(err)
+		}
+		if left == nil {
+			break
+		}
+		reached++
+		o := testOptions(t, left, 1)
+		again, err := tryOpenHost(o)
+		if err != nil {
+			t.Fatalf("after a power loss at operation %d: %v", operation, err)
+		}
+		closeHost(t, again)
+	}
+	if reached < 10 {
+		t.Errorf("the power failed in %d operations only", reached)
+	}
+}
+
+// The newest slot may be one that this program cannot read: the other is no substitute.
+func TestSlotOfUnknownVersionIsRefused(t *testing.T) {
+	for slot := range int64(2) {
+		fs := vfs.NewMem()
+		h, err := createHighWater(fs, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.file.WriteAt([]byte{highWaterVersion + 1}, slot*slotBytes+8); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openHighWater(fs, ""); !errors.Is(err, ErrUnknownVersion) {
+			t.Errorf("slot %d of an unknown version: %v", slot, err)
+		}
 	}
 }
 
 func TestMissingHighWaterIsRefused(t *testing.T) {
-	fs := vfs.NewMem()
-	o := filled(t, fs, 1)
-	if err := fs.Remove("data/" + highWaterName); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tryOpenHost(o); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("open without HIGHWATER: %v", err)
+	for _, gone := range []string{"", "data/log", "data/state"} {
+		fs := vfs.NewMem()
+		o := filled(t, fs, 1)
+		if err := fs.Remove("data/" + highWaterName); err != nil {
+			t.Fatal(err)
+		}
+		if gone != "" {
+			if err := fs.RemoveAll(gone); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := tryOpenHost(o); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("open without HIGHWATER and %q: %v", gone, err)
+		}
 	}
 }
 

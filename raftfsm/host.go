@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/hashicorp/raft"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kithgraph/kith/engine"
@@ -19,12 +20,13 @@ type Host struct {
 	o     Options
 	b     *breaker
 	guard *highWater
+	disk  *diskWatch
 	logs  *pebble.DB
 	state *pebble.DB
 
 	groups   []*Group
 	managing context.CancelFunc // ends the goroutines of managers
-	managers sync.WaitGroup
+	managers sync.WaitGroup     // and of the disk watch
 
 	closing sync.Once
 	closed  error
@@ -39,6 +41,7 @@ func Open(o Options) (*Host, error) {
 	}
 	h := &Host{o: o.withDefaults()}
 	h.b = newBreaker(h.o.Logger)
+	h.disk = newDiskWatch(&h.o)
 	// A fatal error of Pebble parks the goroutine that it happens on, so that one
 	// must not be the caller's.
 	opened := make(chan error, 1)
@@ -71,6 +74,7 @@ func (h *Host) open() error {
 	if err := h.openStores(); err != nil {
 		return fmt.Errorf("open %s: %w", h.o.Dir, err)
 	}
+	h.disk.check()
 	h.groups = make([]*Group, h.o.Layout.Shards())
 	var loading errgroup.Group
 	loading.SetLimit(runtime.GOMAXPROCS(0))
@@ -85,6 +89,7 @@ func (h *Host) open() error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	h.managing = cancel
+	h.managers.Go(func() { h.disk.run(ctx) })
 	for _, g := range h.groups {
 		if err := g.start(); err != nil {
 			return fmt.Errorf("open %s: %w", h.o.Dir, err)
@@ -94,7 +99,7 @@ func (h *Host) open() error {
 	return nil
 }
 
-// openStores opens the side file before the stores: a log without one is a damaged folder.
+// openStores opens the side file before the stores: a store without one is a damaged folder.
 func (h *Host) openStores() error {
 	fs, dir := h.o.FS, h.o.Dir
 	if err := fs.MkdirAll(dir, 0o700); err != nil {
@@ -104,8 +109,10 @@ func (h *Host) openStores() error {
 		return err
 	}
 	logDir, stateDir := fs.PathJoin(dir, "log"), fs.PathJoin(dir, "state")
-	_, err := fs.Stat(logDir)
-	if h.guard, err = openOrCreateHighWater(fs, dir, err == nil); err != nil {
+	_, noLog := fs.Stat(logDir)
+	_, noState := fs.Stat(stateDir)
+	var err error
+	if h.guard, err = openOrCreateHighWater(fs, dir, noLog == nil || noState == nil); err != nil {
 		return err
 	}
 	var opening errgroup.Group
@@ -131,7 +138,7 @@ func (h *Host) openGroup(s shard.ID) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := h.checkMark(s, log); err != nil {
+	if err := h.checkMark(s, log, state.meta()); err != nil {
 		return nil, err
 	}
 	var snapshotIndex uint64
@@ -145,6 +152,12 @@ func (h *Host) openGroup(s shard.ID) (*Group, error) {
 	if err := log.verify(snapshotIndex); err != nil {
 		return nil, err
 	}
+	// What a crash kept from being marked may be counted by a leader from now on.
+	if reach := log.reach(); reach > h.guard.get(uint32(s)).index {
+		if err := log.raise(reach); err != nil {
+			return nil, err
+		}
+	}
 	f, err := openFSM(engine.Options{Layout: h.o.Layout, Shard: s}, state, h.b)
 	if err != nil {
 		return nil, err
@@ -152,26 +165,65 @@ func (h *Host) openGroup(s shard.ID) (*Group, error) {
 	return newGroup(s, &h.o, h.b, log, state, f), nil
 }
 
-// checkMark compares a reopened log with what was durable before. A lone node
-// must not start without what it acknowledged; one with peers gets it from them.
-func (h *Host) checkMark(s shard.ID, log *logStore) error {
-	promised, have := h.guard.get(uint32(s)), log.position()
-	if have.covers(promised) {
-		return nil
+// checkMark compares a reopened log with what was durable before. A term or a
+// vote that was lost is stored again. Lost entries come back from peers; without
+// another voter there is nobody who has them, and the node must not start.
+func (h *Host) checkMark(s shard.ID, log *logStore, meta *stateMeta) error {
+	promised, reach := h.guard.get(uint32(s)), log.reach()
+	if reach < promised.index {
+		sole, err := h.soleVoter(s, log, meta)
+		if err != nil {
+			return err
+		}
+		if sole {
+			return fmt.Errorf("%w: shard %d reaches index %d, but index %d was durable before: the disk lost synced writes, "+
+				"and no other node votes on this shard; the node was not started; restore %s from a backup",
+				ErrLogBehind, s, reach, promised.index, h.o.Dir)
+		}
+		h.o.Logger.Warn("the disk lost synced writes; no votes until the leader has filled up the log",
+			"shard", s, "index", reach, "promised", promised.index)
+		log.behind.Store(true)
 	}
+	return log.restoreStable(promised)
+}
+
+// soleVoter says whether, by what is stored, this node is the only voter of a
+// shard: then it would lead without asking anybody.
+func (h *Host) soleVoter(s shard.ID, log *logStore, meta *stateMeta) (bool, error) {
 	if h.o.alone() {
-		return fmt.Errorf("%w: shard %d reaches index %d (term %d, vote in term %d), but index %d (term %d, vote in term %d) "+
-			"was durable before: the disk lost synced writes; nothing was changed; restore %s from a backup",
-			ErrLogBehind, s, have.index, have.term, have.voteTerm, promised.index, promised.term, promised.voteTerm, h.o.Dir)
+		return true, nil
 	}
-	h.o.Logger.Warn("the disk lost synced writes; no votes until the leader has filled up the log",
-		"shard", s, "index", have.index, "promised", promised.index)
-	log.behind.Store(true)
-	return nil
+	servers := h.o.Servers(s)
+	after := uint64(0)
+	if meta != nil {
+		servers, after = meta.configuration.Servers, meta.index
+	}
+	stored, err := log.configuration(after)
+	if err != nil {
+		return false, err
+	}
+	if stored != nil {
+		servers = stored.Servers
+	}
+	others, self := 0, false
+	for _, server := range servers {
+		switch {
+		case server.Suffrage != raft.Voter:
+		case server.ID == raft.ServerID(h.o.NodeID):
+			self = true
+		default:
+			others++
+		}
+	}
+	return self && others == 0, nil
 }
 
 // Group returns the group of a shard of the layout.
 func (h *Host) Group(s shard.ID) *Group { return h.groups[s] }
+
+// Disk returns how much room the disk had when it was last looked at, or nil if
+// the file system cannot tell. Nobody may change what it returns.
+func (h *Host) Disk() *DiskStatus { return h.disk.status.Load() }
 
 // Close lets every entry that was handed over come to its end, snapshots what
 // has none, stops the groups and closes the stores. After a fatal error it

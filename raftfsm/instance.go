@@ -35,7 +35,7 @@ func startInstance(g *Group) (*instance, error) {
 		led: make(chan struct{}), completed: make(chan struct{}), snapped: make(chan struct{}),
 	}
 	var err error
-	if i.transport, err = newGuardedTransport(g.peers, g.log.behind.Load); err != nil {
+	if i.transport, err = newGuardedTransport(g.peers, g.b, g.log.behind.Load); err != nil {
 		return nil, err
 	}
 	i.raft, err = raft.NewRaft(i.config(), g.fsm, g.log, g.log, g.state, i.transport)
@@ -172,9 +172,10 @@ func (i *instance) snapshot() error {
 	return err
 }
 
-// close ends the instance, after a snapshot of what has none. The group no longer
-// proposes to it. When the context ends first, goroutines are left behind.
-func (i *instance) close(ctx context.Context) error {
+// close ends the instance, after a snapshot of what has none if that is asked for:
+// not over an installed snapshot, which the graph is not made of yet. The group no
+// longer proposes to it. When the context ends first, goroutines are left behind.
+func (i *instance) close(ctx context.Context, snapshot bool) error {
 	close(i.stop)
 	close(i.pending)
 	for _, ended := range []chan struct{}{i.led, i.snapped, i.completed} {
@@ -183,7 +184,7 @@ func (i *instance) close(ctx context.Context) error {
 		}
 	}
 	var failed error
-	if i.g.fsm.hasUnsaved() {
+	if snapshot && i.g.fsm.hasUnsaved() {
 		failed = awaitCall(ctx, i.snapshot)
 	}
 	if err := awaitCall(ctx, i.raft.Shutdown().Error); err != nil {

@@ -31,14 +31,14 @@ type logStore struct {
 		sync.RWMutex
 		first, last uint64 // 0, 0 when empty
 		ring        ring
-		bytes       uint64 // of entries stored, ever
 	}
 	stable stableState
 
 	// snapshotIndex is how far the group's snapshot reaches.
 	snapshotIndex atomic.Uint64
-	// behind is true from an opening at which the store had less than the guard
-	// promised until the leader has filled it up again.
+	// behind is true from an opening at which the store had fewer entries than the
+	// guard promised until the leader has filled it up again. Meanwhile the mark is
+	// never lowered, or a truncation would end the quarantine without what was lost.
 	behind atomic.Bool
 }
 
@@ -107,6 +107,28 @@ func (s *logStore) verify(after uint64) (err error) {
 	return it.Error()
 }
 
+// configuration returns the newest configuration in the log above index after, or
+// nil. It reads all entries, so it is for a damaged log only.
+func (s *logStore) configuration(after uint64) (found *raft.Configuration, err error) {
+	it, err := s.iterator()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	var l raft.Log
+	for ok := it.SeekGE(appendLogKey(nil, s.group, after+1)); ok; ok = it.Next() {
+		index := binary.BigEndian.Uint64(it.Key()[5:])
+		if err := decodeLogValue(it.Value(), s.group, index, &l); err != nil {
+			return nil, fmt.Errorf("shard %d: log entry %d: %w", s.group, index, err)
+		}
+		if l.Type == raft.LogConfiguration {
+			c := raft.DecodeConfiguration(l.Data) // panics over what the checksum excludes
+			found = &c
+		}
+	}
+	return found, it.Error()
+}
+
 func (s *logStore) ends() (first, last uint64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -162,46 +184,69 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 	done := s.b.watch("storing log entries", s.timeout)
 	defer done()
 	failpoint.Hit("raftfsm/log-store")
-	stored, err := s.commitLogs(logs)
-	if err != nil {
+	if err := s.commitLogs(logs); err != nil {
 		return s.failed("store log entries", err)
 	}
 	failpoint.Hit("raftfsm/log-synced")
-	last := logs[len(logs)-1].Index
-	if err := s.guard.update(s.group, func(m *mark) { m.index = max(m.index, last) }); err != nil {
-		return s.failed("raise the high-water mark", err)
+	if err := s.raise(logs[len(logs)-1].Index); err != nil {
+		return err
 	}
-	s.appended(logs, stored)
+	s.appended(logs)
 	s.checkBehind()
 	return nil
 }
 
-func (s *logStore) appended(logs []*raft.Log, stored uint64) {
+// raise takes the mark up to an index that is durable.
+func (s *logStore) raise(index uint64) error {
+	if err := s.guard.update(s.group, func(m *mark) { m.index = max(m.index, index) }); err != nil {
+		return s.failed("raise the high-water mark", err)
+	}
+	return nil
+}
+
+// lower takes the mark down to index, before the entries above are deleted on
+// purpose. It leaves the mark of a log that is behind: that promises other entries.
+func (s *logStore) lower(index uint64) error {
+	if s.behind.Load() {
+		return nil
+	}
+	if err := s.guard.update(s.group, func(m *mark) { m.index = min(m.index, index) }); err != nil {
+		return s.failed("lower the high-water mark", err)
+	}
+	return nil
+}
+
+func (s *logStore) appended(logs []*raft.Log) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mu.first == 0 {
 		s.mu.first = logs[0].Index
 	}
 	s.mu.last = logs[len(logs)-1].Index
-	s.mu.bytes += stored
 	for _, l := range logs {
 		s.mu.ring.push(l)
 	}
 }
 
+// reach is up to which index this store has everything. A snapshot stands for all
+// entries up to its index.
+func (s *logStore) reach() uint64 {
+	_, last := s.ends()
+	return max(last, s.snapshotIndex.Load())
+}
+
 // checkBehind ends the quarantine once everything promised is there again.
 func (s *logStore) checkBehind() {
-	if s.behind.Load() && s.position().covers(s.guard.get(s.group)) {
+	if s.behind.Load() && s.reach() >= s.guard.get(s.group).index {
 		s.behind.Store(false)
 	}
 }
 
-// commitLogs returns the number of bytes that it stored.
-func (s *logStore) commitLogs(logs []*raft.Log) (uint64, error) {
+func (s *logStore) commitLogs(logs []*raft.Log) error {
 	size := 0
 	for _, l := range logs {
 		if len(l.Extensions) > maxExtensionsBytes {
-			return 0, fmt.Errorf("%w: extensions of %d bytes", ErrEntryTooLarge, len(l.Extensions))
+			return fmt.Errorf("%w: extensions of %d bytes", ErrEntryTooLarge, len(l.Extensions))
 		}
 		size += logValueBytes(l)
 	}
@@ -211,10 +256,10 @@ func (s *logStore) commitLogs(logs []*raft.Log) (uint64, error) {
 		appendLogKey(op.Key[:0], s.group, l.Index)
 		appendLogValue(op.Value[:0], s.group, l)
 		if err := op.Finish(); err != nil {
-			return 0, errors.Join(err, batch.Close())
+			return errors.Join(err, batch.Close())
 		}
 	}
-	return uint64(size), errors.Join(batch.Commit(pebble.Sync), batch.Close())
+	return errors.Join(batch.Commit(pebble.Sync), batch.Close())
 }
 
 // failed stops the node because of a failed write and returns the error for
@@ -225,8 +270,7 @@ func (s *logStore) failed(what string, err error) error {
 	return err
 }
 
-// DeleteRange implements raft.LogStore. Before a suffix goes, the high-water
-// mark is lowered, so that it never promises what was given up on purpose.
+// DeleteRange implements raft.LogStore. Before a suffix goes, the mark is lowered.
 func (s *logStore) DeleteRange(low, high uint64) error {
 	first, last := s.ends()
 	if last == 0 || high < first || low > last || low > high {
@@ -240,8 +284,8 @@ func (s *logStore) DeleteRange(low, high uint64) error {
 	write := pebble.NoSync // a prefix that comes back after a crash does no harm
 	if high >= last && high > s.snapshotIndex.Load() {
 		write = pebble.Sync
-		if err := s.guard.update(s.group, func(m *mark) { m.index = min(m.index, low-1) }); err != nil {
-			return s.failed("lower the high-water mark", err)
+		if err := s.lower(low - 1); err != nil {
+			return err
 		}
 	}
 	failpoint.Hit("raftfsm/log-truncate")
@@ -250,7 +294,6 @@ func (s *logStore) DeleteRange(low, high uint64) error {
 	}
 	failpoint.Hit("raftfsm/log-truncated")
 	s.cut(low, high)
-	s.checkBehind()
 	return nil
 }
 
@@ -293,8 +336,8 @@ func (s *logStore) adoptSnapshot(index, term uint64) (diverged bool, err error) 
 			return false, nil
 		}
 		// The snapshot is committed, so nothing of ours from here on ever was.
-		if err := s.guard.update(s.group, func(m *mark) { m.index = min(m.index, index) }); err != nil {
-			return false, s.failed("lower the high-water mark", err)
+		if err := s.lower(index); err != nil {
+			return false, err
 		}
 	}
 	failpoint.Hit("raftfsm/log-reset")
@@ -306,11 +349,4 @@ func (s *logStore) adoptSnapshot(index, term uint64) (diverged bool, err error) 
 	s.mu.first, s.mu.last = 0, 0
 	s.mu.ring.clear()
 	return last > index, nil
-}
-
-// storedBytes returns how many bytes of entries were stored since the store was opened.
-func (s *logStore) storedBytes() uint64 {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.mu.bytes
 }

@@ -52,7 +52,7 @@ func tryOpenLogs(t testing.TB, fs vfs.FS, snapshots ...uint64) (*logFixture, err
 			if len(snapshots) > 0 {
 				s.snapshotIndex.Store(snapshots[g])
 			}
-			err = h.checkMark(shard.ID(g), s)
+			err = h.checkMark(shard.ID(g), s, nil)
 		}
 		if err == nil {
 			first, _ := s.ends()

@@ -15,7 +15,7 @@ import (
 type Options struct {
 	// FS is the disk. The default is the operating system's.
 	FS vfs.FS
-	// Dir is the data folder; log/, state/ and HIGHWATER inside it belong to this package. Required.
+	// Dir is the data folder; log/, state/, HIGHWATER and BALLAST inside it belong to this package. Required.
 	Dir string
 	// Layout is the cluster's. The default is a single shard.
 	Layout shard.Layout
@@ -85,6 +85,19 @@ type Options struct {
 	StoreTimeout time.Duration
 	// CloseTimeout bounds Close. The default is 30 s.
 	CloseTimeout time.Duration
+
+	// MinFreeBytes of disk are left for what must go on: while fewer are free in Dir,
+	// Host.Disk says that clients' writes should be refused. Negative is never. The
+	// default is twice what all memtables of both Pebbles hold, once to flush them and
+	// once to compact what that made, 640 MiB; at least 512 MiB. It leaves out snapshots:
+	// one of a shard needs room for what changed since the last one.
+	MinFreeBytes int64
+	// BallastBytes is the size of the BallastFile; negative is none. It is made when
+	// there is room for it above MinFreeBytes. The default is a memtable of each
+	// Pebble, 80 MiB: that much a start may have to write out.
+	BallastBytes int64
+	// DiskCheckInterval is how often free space is looked at. The default is 1 s.
+	DiskCheckInterval time.Duration
 }
 
 // maxInFlight keeps raft.Apply from ever blocking: it is the size of its queue.
@@ -143,6 +156,10 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.StateMemTableBytes, 16<<20)
 	orDefault(&o.StoreTimeout, 10*time.Second)
 	orDefault(&o.CloseTimeout, 30*time.Second)
+	memTables := int64(o.LogMemTableBytes + o.StateMemTableBytes)
+	orDefault(&o.MinFreeBytes, max(512<<20, 2*maxMemTables*memTables))
+	orDefault(&o.BallastBytes, memTables)
+	orDefault(&o.DiskCheckInterval, time.Second)
 	if o.alone() {
 		orDefault(&o.TrailingLogs, 64)
 		orDefault(&o.RingEntries, 64)

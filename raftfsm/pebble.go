@@ -17,6 +17,10 @@ const storeVersion = 1
 // versionKey is the key under which a store keeps its version. It sorts first.
 const versionKey = "\x00version"
 
+// maxMemTables is how many memtables a store has at most: one that is written to,
+// and those that are still to be flushed.
+const maxMemTables = 4
+
 // castagnoli returns the CRC-32C table, which the standard library makes once.
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
@@ -38,8 +42,9 @@ func pebbleOptions(fs vfs.FS, b *breaker, memTableBytes uint64) *pebble.Options 
 		FS:                          manifestFS{fs},
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                memTableBytes,
-		MemTableStopWritesThreshold: 4,
+		MemTableStopWritesThreshold: maxMemTables,
 		Logger:                      pebbleLogger{logger: b.logger, b: b},
+		EventListener:               &pebble.EventListener{BackgroundError: b.background},
 		BytesPerSync:                1 << 20,
 	}
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })

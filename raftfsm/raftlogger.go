@@ -1,29 +1,27 @@
 package raftfsm
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"log"
 	"log/slog"
 
 	"github.com/hashicorp/go-hclog"
 )
 
 // raftLogger hands hashicorp/raft's messages to slog, two levels lower than it
-// rates them: what it calls info is of interest when debugging raft only.
+// rates them: what it calls info is of interest when debugging raft only. What raft
+// does not use of hclog, levels and writers, does nothing.
 type raftLogger struct {
-	logger  *slog.Logger
-	name    string
-	implied []any
-	warn    slog.Level // for hclog's warnings
+	hclog.Logger
+	logger *slog.Logger
+	name   string
+	warn   slog.Level // for hclog's warnings
 }
 
 var _ hclog.Logger = (*raftLogger)(nil)
 
 func newRaftLogger(logger *slog.Logger, alone bool) *raftLogger {
-	l := &raftLogger{logger: logger, name: "raft", warn: slog.LevelWarn}
+	l := &raftLogger{Logger: hclog.NewNullLogger(), logger: logger, name: "raft", warn: slog.LevelWarn}
 	if alone { // then its warnings only tell that nobody else is there
 		l.warn = slog.LevelDebug
 	}
@@ -93,14 +91,10 @@ func (l *raftLogger) enabled(level hclog.Level) bool {
 	return l.logger.Enabled(context.Background(), l.level(level))
 }
 
-// ImpliedArgs implements hclog.Logger.
-func (l *raftLogger) ImpliedArgs() []any { return l.implied }
-
 // With implements hclog.Logger.
 func (l *raftLogger) With(args ...any) hclog.Logger {
 	c := *l
 	c.logger = l.logger.With(args...)
-	c.implied = append(append([]any(nil), l.implied...), args...)
 	return &c
 }
 
@@ -115,32 +109,4 @@ func (l *raftLogger) ResetNamed(name string) hclog.Logger {
 	c := *l
 	c.name = name
 	return &c
-}
-
-// SetLevel implements hclog.Logger. The slog handler decides.
-func (l *raftLogger) SetLevel(hclog.Level) {}
-
-// GetLevel implements hclog.Logger.
-func (l *raftLogger) GetLevel() hclog.Level {
-	if l.IsDebug() {
-		return hclog.Debug
-	}
-	return hclog.Warn
-}
-
-// StandardLogger implements hclog.Logger.
-func (l *raftLogger) StandardLogger(*hclog.StandardLoggerOptions) *log.Logger {
-	return log.New(l.StandardWriter(nil), "", 0)
-}
-
-// StandardWriter implements hclog.Logger.
-func (l *raftLogger) StandardWriter(*hclog.StandardLoggerOptions) io.Writer {
-	return lineWriter{l}
-}
-
-type lineWriter struct{ l *raftLogger }
-
-func (w lineWriter) Write(p []byte) (int, error) {
-	w.l.Info(string(bytes.TrimSpace(p)))
-	return len(p), nil
 }

@@ -7,8 +7,13 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// stageBytes is how much of an installed snapshot is held in memory before it goes to Pebble.
-const stageBytes = 1 << 20
+const (
+	// stageBytes is how much of an installed snapshot is held in memory before it goes to Pebble.
+	stageBytes = 1 << 20
+	// maxPersistBytes bounds the batch of a local snapshot, which is held in memory.
+	// Pebble panics at 4 GiB, to which a batch above the half would grow its buffer.
+	maxPersistBytes = 2 << 30
+)
 
 // sink takes one snapshot. A local one comes by persist, from the state machine
 // next door. One from another node comes as a stream by Write, is staged under
@@ -29,14 +34,20 @@ func (k *sink) ID() string { return k.meta.id() }
 // persist stores what changed since the last snapshot, in one batch, all of
 // which is held in memory meanwhile. Its size is bounded by the shard's stored state,
 // about ten bytes a follow, and by the triggers of snapshots. A batch larger than the
-// memtable goes around it; Pebble refuses one of 4 GiB, and the snapshot fails.
+// memtable goes around it; one above maxPersistBytes is ErrSnapshotTooLarge.
 func (k *sink) persist(generation uint64, records func(emit func(key, value []byte) error) error) error {
 	if k.closed || k.stream != nil {
 		return fmt.Errorf("%w: the sink is in use", ErrStaleSnapshot)
 	}
 	batch := k.s.db.NewBatch()
 	prefix := appendRecordPrefix(nil, k.s.group, generation)
-	err := records(func(key, value []byte) error { return setRecord(batch, prefix, key, value) })
+	err := records(func(key, value []byte) error {
+		if batch.Len()+len(prefix)+len(key)+len(value) > k.s.maxPersistBytes {
+			return fmt.Errorf("shard %d: %w: what changed since the last one has more than %d bytes",
+				k.s.group, ErrSnapshotTooLarge, k.s.maxPersistBytes)
+		}
+		return setRecord(batch, prefix, key, value)
+	})
 	if err == nil {
 		k.meta.generation = generation
 		meta := k.meta
@@ -84,6 +95,10 @@ func (k *sink) stage(key, value []byte) error {
 
 // Close implements raft.SnapshotSink. It makes a stream that came whole the
 // group's snapshot and lets the log agree with it.
+//
+// The stream's checksum says that the records are the sender's, not that they make
+// a graph: that shows in Restore, whose failure ends the node. To ask a Loader here
+// would hold a second graph in memory only to learn of it a moment earlier.
 func (k *sink) Close() error {
 	if k.closed {
 		return nil
@@ -99,11 +114,13 @@ func (k *sink) Close() error {
 		return errors.Join(err, k.Cancel())
 	}
 	if err := k.install(); err != nil {
-		return errors.Join(err, k.Cancel())
+		return errors.Join(err, k.Cancel()) // which does nothing once the switch was made
 	}
-	k.closed = true // nothing can be cancelled any more
 	diverged, err := k.s.log.adoptSnapshot(k.meta.index, k.meta.term)
 	if err != nil {
+		return err
+	}
+	if err := k.s.log.raise(k.meta.index); err != nil { // the leader may count on it from now on
 		return err
 	}
 	k.s.log.checkBehind()
@@ -124,6 +141,7 @@ func (k *sink) install() error {
 	if err := k.s.replace(k.batch, &meta, old); err != nil {
 		return err
 	}
+	k.closed = true // what was staged is live: it must not be deleted any more
 	return k.batch.Close()
 }
 

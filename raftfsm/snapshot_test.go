@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"testing"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/raft"
@@ -65,7 +67,7 @@ func TestSnapshotTruncatesTheLogAndLoads(t *testing.T) {
 	if got := replayed(t, o.Layout, 0, h.entries); got != want {
 		t.Errorf("checksum %x, replayed %x", want, got)
 	}
-	h.g.fsm.unsaved.bytes.Store(0) // no snapshot at Close, so that entries are replayed
+	forgetUnsaved(h.g) // no snapshot at Close, so that entries are replayed
 	closeHost(t, h.testHost)
 	again := openHost(t, o)
 	again.waitLeaders(t)
@@ -232,6 +234,149 @@ func TestInstallByStream(t *testing.T) {
 	if checksum(g) != checksum(from.g) {
 		t.Error("the state machine did not catch up")
 	}
+}
+
+// installOver returns a host with a snapshot that was installed over state of its
+// own which has none yet, and the snapshot's meta.
+func installOver(t *testing.T) (*testHost, *raft.SnapshotMeta) {
+	t.Helper()
+	o := testOptions(t, vfs.NewMem(), 2)
+	from := openRandom(t, o)
+	defer closeHost(t, from.testHost)
+	from.apply(t, 100)
+	if err := from.g.Snapshot(); err != nil {
+		t.Fatal(err)
+	}
+	meta, stream := streamOf(t, from.g)
+	o.FS = vfs.NewMem()
+	to := openHost(t, o)
+	to.waitLeaders(t)
+	mustApply(t, to.Group(0), entryOf(&Command{Kind: CommandRegister, UserIDs: homeIDs(o.Layout, 0, 2)}))
+	k := createSink(t, to.Group(0), meta)
+	if _, err := k.Write(stream); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return to, meta
+}
+
+func TestInstallRaisesTheMark(t *testing.T) {
+	to, meta := installOver(t)
+	defer closeHost(t, to)
+	g := to.Group(0)
+	if m := g.log.guard.get(0); m.index != meta.Index {
+		t.Errorf("snapshot %d is installed, the mark is %+v", meta.Index, m)
+	}
+	if err := g.fsm.catchUp(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The state that an installed snapshot replaces has nothing to store when its instance ends.
+func TestRestartOverInstalledSnapshot(t *testing.T) {
+	to, meta := installOver(t)
+	defer closeHost(t, to)
+	g := to.Group(0)
+	if err := g.restart(); err != nil {
+		t.Errorf("restart: %v", err)
+	}
+	if st := g.Status(); st.Applied < meta.Index || st.SnapshotIndex != meta.Index || g.fsm.hasUnsaved() && st.Applied == meta.Index {
+		t.Errorf("after the restart: %+v", st)
+	}
+}
+
+// A snapshot whose end an installed one overtakes leaves the triggers alone.
+func TestOvertakenSnapshotDoesNotCount(t *testing.T) {
+	o := testOptions(t, vfs.NewMem(), 2)
+	h := openRandom(t, o)
+	defer closeHost(t, h.testHost)
+	h.apply(t, 20)
+	f := h.g.fsm
+	s, err := f.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.apply(t, 20)
+	k := createSink(t, h.g, &raft.SnapshotMeta{Index: h.g.Status().Applied, Term: h.g.Status().Term})
+	forgetUnsaved(h.g) // as load does
+	f.mu.Lock()
+	f.mu.generation++
+	f.mu.Unlock()
+	if err := s.Persist(k); err != nil {
+		t.Fatal(err)
+	}
+	if w := f.unsaved(); w != (work{}) {
+		t.Errorf("%+v is unsaved", w)
+	}
+	f.mu.Lock()
+	f.mu.generation--
+	f.mu.Unlock()
+	h.apply(t, 1)
+	if w := f.unsaved(); w.bytes != uint64(len(h.entries[40])) {
+		t.Errorf("%+v is unsaved after an entry of %d bytes", w, len(h.entries[40]))
+	}
+}
+
+func TestTooLargeSnapshotFailsAndChangesNothing(t *testing.T) {
+	o := testOptions(t, vfs.NewMem(), 2)
+	h := openRandom(t, o)
+	defer closeHost(t, h.testHost)
+	h.apply(t, 50)
+	h.g.state.maxPersistBytes = 200
+	s, err := h.g.fsm.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := createSink(t, h.g, &raft.SnapshotMeta{Index: h.g.Status().Applied, Term: 1})
+	if err := s.Persist(k); !errors.Is(err, ErrSnapshotTooLarge) {
+		t.Errorf("a snapshot of more than 200 bytes: %v", err)
+	}
+	s.Release()
+	if err := k.Cancel(); err != nil || h.g.state.meta() != nil || !h.g.fsm.hasUnsaved() {
+		t.Errorf("%v, meta %+v", err, h.g.state.meta())
+	}
+	h.g.state.maxPersistBytes = maxPersistBytes
+	if err := h.g.Snapshot(); err != nil {
+		t.Fatal(err)
+	}
+	if f := loadStored(t, h.g); f.mu.graph.Checksum() != checksum(h.g) {
+		t.Error("the next snapshot is not whole")
+	}
+}
+
+// A stream may come whole and yet make no graph.
+func TestInstalledSnapshotThatCannotBeLoadedStopsTheNode(t *testing.T) {
+	inChild(t, func(t *testing.T) {
+		h, fatal := fatalRig(t, testOptions(t, vfs.NewMem(), 2))
+		g := h.Group(0)
+		k := createSink(t, g, &raft.SnapshotMeta{Index: 1000, Term: 9})
+		b := appendStreamFrame(appendStreamHeader(nil, 1000, 9), []byte("key"), []byte("no record"))
+		b = appendStreamTrailer(b, 1)
+		if _, err := k.Write(appendUint64(b, xxhash.Sum64(b))); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.Close(); err != nil {
+			t.Fatal(err)
+		}
+		_, r, err := g.state.Open(k.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.fsm.Restore(r); !errors.Is(err, engine.ErrCorrupt) && !errors.Is(err, engine.ErrUnknownVersion) {
+			t.Errorf("restore: %v", err)
+		}
+		if err := <-fatal; !strings.Contains(err.Error(), "restore") {
+			t.Errorf("stopped by %v", err)
+		}
+		if g.Ready() {
+			t.Error("the group is still ready")
+		}
+		if err := h.Close(); !errors.Is(err, ErrStopped) {
+			t.Errorf("Close: %v", err)
+		}
+	})
 }
 
 // lastStale shows the error of a snapshot of the group's present graph, which raft turns into text.

@@ -81,14 +81,28 @@ func (s *logStore) setStable(key, value []byte, raise func(*mark)) {
 	}
 }
 
-// position is what this store has, to be compared with its mark. A snapshot
-// stands for all entries up to its index.
-func (s *logStore) position() mark {
-	_, last := s.ends()
+// nobody is whom a lost vote is taken to have been for. It is no node's address.
+const nobody = "?"
+
+// restoreStable stores a term and a vote again that the disk lost. For whom the
+// vote was is not known: as one for nobody, it keeps raft from a second in its term.
+func (s *logStore) restoreStable(promised mark) error {
 	st := &s.stable.mu
 	st.Lock()
-	defer st.Unlock()
-	return mark{index: max(last, s.snapshotIndex.Load()), term: st.term, voteTerm: st.vote.term}
+	term, voteTerm := st.term, st.vote.term
+	st.Unlock()
+	if term < promised.term {
+		if err := s.SetUint64([]byte(stableCurrentTerm), promised.term); err != nil {
+			return err
+		}
+	}
+	if voteTerm >= promised.voteTerm {
+		return nil
+	}
+	if err := s.SetUint64([]byte(stableVoteTerm), promised.voteTerm); err != nil {
+		return err
+	}
+	return s.Set([]byte(stableVoteCand), []byte(nobody))
 }
 
 // Set implements raft.StableStore.
@@ -108,7 +122,6 @@ func (s *logStore) Set(key, value []byte) error {
 	st.Lock()
 	st.vote, st.voteKnown, st.pendingTerm = v, true, 0
 	st.Unlock()
-	s.checkBehind()
 	return nil
 }
 
@@ -140,7 +153,6 @@ func (s *logStore) SetUint64(key []byte, value uint64) error {
 		st.Lock()
 		st.term, st.termKnown = value, true
 		st.Unlock()
-		s.checkBehind()
 	default:
 		s.setStable(appendStableKey(nil, s.group, key), binary.BigEndian.AppendUint64(nil, value), nil)
 	}

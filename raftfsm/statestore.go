@@ -24,6 +24,9 @@ type stateStore struct {
 	// still believes in: the raft instance must be made anew. It must not block.
 	diverged func()
 
+	// maxPersistBytes is the constant of that name; tests lower it.
+	maxPersistBytes int
+
 	// writing is held by whoever replaces the snapshot: a channel, because it is held across I/O.
 	writing chan struct{}
 
@@ -36,7 +39,10 @@ type stateStore struct {
 
 // openStateStore reads what snapshot the group has and deletes what an installation left half done.
 func openStateStore(db *pebble.DB, group uint32, log *logStore, b *breaker) (*stateStore, error) {
-	s := &stateStore{db: db, group: group, log: log, b: b, diverged: func() {}, writing: make(chan struct{}, 1)}
+	s := &stateStore{
+		db: db, group: group, log: log, b: b, diverged: func() {},
+		maxPersistBytes: maxPersistBytes, writing: make(chan struct{}, 1),
+	}
 	meta, err := readMeta(db, group)
 	if err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ type bareTransport struct{ raft.Transport }
 
 func TestTransportWithoutPreVoteIsRefused(t *testing.T) {
 	_, inner := raft.NewInmemTransport("a")
-	if _, err := newGuardedTransport(bareTransport{inner}, func() bool { return false }); !errors.Is(err, ErrOptions) {
+	if _, err := newGuardedTransport(bareTransport{inner}, testBreaker(), func() bool { return false }); !errors.Is(err, ErrOptions) {
 		t.Errorf("a transport without pre-vote: %v", err)
 	}
 }
@@ -30,7 +30,7 @@ func (h *heartbeatTransport) SetHeartbeatHandler(func(raft.RPC)) { h.set = true 
 func TestHeartbeatHandlerIsNeverSet(t *testing.T) {
 	_, inner := raft.NewInmemTransport("a")
 	h := &heartbeatTransport{InmemTransport: inner}
-	g, err := newGuardedTransport(h, func() bool { return false })
+	g, err := newGuardedTransport(h, testBreaker(), func() bool { return false })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestVotesAreWithheldWhileBehind(t *testing.T) {
 	b.Connect("a", a)
 	var behind atomic.Bool
 	behind.Store(true)
-	g, err := newGuardedTransport(b, behind.Load)
+	g, err := newGuardedTransport(b, testBreaker(), behind.Load)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,13 +104,46 @@ func TestVotesAreWithheldWhileBehind(t *testing.T) {
 	g.close()
 }
 
+// After a fatal error nothing is sent that would keep followers waiting.
+func TestNothingIsSentOnceTheBreakerIsOpen(t *testing.T) {
+	_, a := raft.NewInmemTransportWithTimeout("a", waitTime)
+	_, b := raft.NewInmemTransportWithTimeout("b", waitTime)
+	a.Connect("b", b)
+	breaker := testBreaker()
+	g, err := newGuardedTransport(a, breaker, func() bool { return false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.close()
+	p, err := g.AppendEntriesPipeline("b", "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	breaker.trip(errors.New("broken"))
+	_, pipelined := p.AppendEntries(&raft.AppendEntriesRequest{}, &raft.AppendEntriesResponse{})
+	_, opened := g.AppendEntriesPipeline("b", "b")
+	for name, err := range map[string]error{
+		"pipelined":     pipelined,
+		"open pipeline": opened,
+		"append":        g.AppendEntries("b", "b", &raft.AppendEntriesRequest{}, &raft.AppendEntriesResponse{}),
+		"vote":          g.RequestVote("b", "b", &raft.RequestVoteRequest{}, &raft.RequestVoteResponse{}),
+		"pre-vote":      g.RequestPreVote("b", "b", &raft.RequestPreVoteRequest{}, &raft.RequestPreVoteResponse{}),
+		"snapshot":      g.InstallSnapshot("b", "b", &raft.InstallSnapshotRequest{}, &raft.InstallSnapshotResponse{}, nil),
+	} {
+		if !errors.Is(err, ErrStopped) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // A request that arrives while the filter closes is answered.
 func TestFilterAnswersWhenItCloses(t *testing.T) {
 	_, inner := raft.NewInmemTransport("a")
 	peerAddr, peer := raft.NewInmemTransportWithTimeout("p", time.Minute)
 	_ = peerAddr
 	peer.Connect("a", inner)
-	g, err := newGuardedTransport(inner, func() bool { return true })
+	g, err := newGuardedTransport(inner, testBreaker(), func() bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,9 @@
 // A stored cluster depends on these assignments for ever: they are pinned by
 // golden values in the tests and must never change.
 //
+// A Map says which nodes hold which shards.
+//
 // Everything here is a pure function of its arguments and safe for concurrent
-// use. Read Layout first. Invariant 7 of ARCHITECTURE.md (a name has one uid,
+// use. Read Layout first, then Map. Invariant 7 of ARCHITECTURE.md (a name has one uid,
 // a uid has one name) rests on this package together with engine.
 package shard

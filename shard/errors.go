@@ -8,4 +8,6 @@ var (
 	ErrShardCount = errors.New("the number of shards must be a power of two from 1 to 256")
 	// ErrUserID is returned for bytes that cannot be a user id.
 	ErrUserID = errors.New("not a user id")
+	// ErrMap is returned for a map that cannot be of the cluster.
+	ErrMap = errors.New("not a map of the cluster's shards")
 )

@@ -12,7 +12,7 @@ type HelloReply struct {
 	// MaxInFlight is how many requests may wait for their answer at once. The server
 	// reads no further while that many do.
 	MaxInFlight uint32
-	// MaxStreams is how many of these may be exports.
+	// MaxStreams is how many exports may run besides these.
 	MaxStreams uint16
 	// MaxIDs, MaxFollowIDs, MaxPage and MaxImportRows are the limits of requests.
 	MaxIDs, MaxFollowIDs, MaxPage, MaxImportRows uint16

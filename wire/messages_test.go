@@ -65,8 +65,8 @@ func connectionSamples() []sample {
 			FollowingLimit: 5000, Users: 2, Follows: 1, Connections: 1,
 			Memory: MemoryStatus{HeapBytes: 4096, SystemBytes: 8192, GraphBytes: 128},
 			Shards: ShardList{{
-				Leader: true, LeaderID: "n1", Ready: true, Term: 2, Applied: 7, Commit: 7, LogFirst: 1, LogLast: 7,
-				Users: 2, Follows: 1, GraphBytes: 128,
+				Replicas: []string{"n1"}, Leader: true, LeaderID: "n1", Ready: true, Term: 2, Applied: 7, Commit: 7, LogFirst: 1, LogLast: 7,
+				Users: 2, Follows: 1, Queued: 3, InFlight: 1, Waiting: 2, GraphBytes: 128,
 			}},
 		}),
 	}

@@ -26,7 +26,11 @@ type Status struct {
 	Connections int    `json:"connections"`
 	// Memory is of the whole process.
 	Memory MemoryStatus `json:"memory"`
-	Shards ShardList    `json:"shards"`
+	// Disk is nil if the file system of the data folder cannot tell.
+	Disk *DiskStatus `json:"disk,omitempty"`
+	// WritesRefused is empty, or says why the node answers writes with Unavailable.
+	WritesRefused string    `json:"writes_refused,omitempty"`
+	Shards        ShardList `json:"shards"`
 }
 
 // MemoryStatus says what memory is used for, in bytes.
@@ -38,9 +42,18 @@ type MemoryStatus struct {
 	GraphBytes uint64 `json:"graph_bytes"`
 }
 
+// DiskStatus says how much room the file system of the data folder has, in bytes.
+type DiskStatus struct {
+	FreeBytes uint64 `json:"free_bytes"`
+	// MinFreeBytes is below what the node refuses writes; 0 is never.
+	MinFreeBytes uint64 `json:"min_free_bytes"`
+}
+
 // ShardStatus is the state of one shard on the node.
 type ShardStatus struct {
 	Shard uint16 `json:"shard"`
+	// Replicas names the nodes that hold the shard.
+	Replicas []string `json:"replicas"`
 	// Leader says that this node leads the shard; LeaderID names the node that does.
 	Leader   bool   `json:"leader"`
 	LeaderID string `json:"leader_id,omitempty"`
@@ -56,7 +69,13 @@ type ShardStatus struct {
 	Users    uint64 `json:"users"`
 	Follows  uint64 `json:"follows"`
 	// Outbox is how many changes wait to reach other shards.
-	Outbox     uint64 `json:"outbox"`
+	Outbox uint64 `json:"outbox"`
+	// Queued is how many commands of writes wait for a place in the log, InFlight how
+	// many log entries for their commit, and Waiting how many changes that clients wait
+	// for until another shard shows them. They are 0 unless this node leads the shard.
+	Queued     int    `json:"queued,omitempty"`
+	InFlight   int    `json:"in_flight,omitempty"`
+	Waiting    int    `json:"waiting,omitempty"`
 	GraphBytes uint64 `json:"graph_bytes"`
 }
 

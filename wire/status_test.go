@@ -7,14 +7,21 @@ import (
 	"testing"
 )
 
+// TestLargestStatusFits fills every field with the largest value that a cluster
+// can come to: three replicas whose ids are as long as nodes make them, a million
+// log entries a second for 30 years, 2^32 users, and memory of 2^47 bytes.
 func TestLargestStatusFits(t *testing.T) {
-	const m = math.MaxUint64
+	const m, index, users = math.MaxUint64, 1e15, math.MaxUint32
 	name := strings.Repeat("n", 64)
-	s := Status{ClusterID: name, NodeID: name, Version: name, UptimeSeconds: math.MaxInt64, Users: m, Follows: m}
+	id := "node-0123456789abcdef"
+	s := Status{ClusterID: name, NodeID: name, Version: name, UptimeSeconds: math.MaxInt64, Users: m, Follows: m,
+		Disk: &DiskStatus{m, m}, WritesRefused: strings.Repeat("w", MaxTextBytes)}
 	for range MaxStatusShards {
 		s.Shards = append(s.Shards, ShardStatus{
-			Shard: math.MaxUint16, LeaderID: name, Term: m, Applied: m, Commit: m, LogFirst: m, LogLast: m, Snapshot: m,
-			Users: m, Follows: m, Outbox: m, GraphBytes: m,
+			Shard: MaxStatusShards - 1, Replicas: []string{id, id, id}, LeaderID: id,
+			Term: index, Applied: index, Commit: index, LogFirst: index, LogLast: index, Snapshot: index,
+			Users: users, Follows: users * 5000, Outbox: users,
+			Queued: math.MaxInt32, InFlight: 64, Waiting: math.MaxInt32, GraphBytes: 1 << 47,
 		})
 	}
 	var got Status
