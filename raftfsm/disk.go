@@ -99,9 +99,8 @@ func (d *diskWatch) judge(free uint64) {
 	}
 	now := &DiskStatus{FreeBytes: free, MinFreeBytes: d.minFree}
 	if free < needed {
-		now.Refusal = fmt.Sprintf("the disk is nearly full: %d bytes are free in %s, writes need %d", free, d.o.Dir, needed)
+		now.Refusal = fmt.Sprintf("the disk is nearly full: %d bytes are free, writes need %d", free, needed)
 	}
-	d.status.Store(now)
 	switch {
 	case now.Refusal != "" && !refused:
 		d.o.Logger.Warn("the disk is nearly full: refusing writes until there is room",
@@ -109,6 +108,7 @@ func (d *diskWatch) judge(free uint64) {
 	case now.Refusal == "" && refused:
 		d.o.Logger.Info("the disk has room again: taking writes", "dir", d.o.Dir, "free_bytes", free, "min_free_bytes", d.minFree)
 	}
+	d.status.Store(now) // after the log, so that whoever is refused can read there why
 }
 
 // keepBallast makes the ballast if it is missing and its room is not needed for writes.

@@ -80,7 +80,7 @@ func TestWritesAreRefusedBetweenTwoMarks(t *testing.T) {
 	}
 	fs.free.Store(7)
 	d.check()
-	if want := "the disk is nearly full: 7 bytes are free in data, writes need 800"; d.status.Load().Refusal != want {
+	if want := "the disk is nearly full: 7 bytes are free, writes need 800"; d.status.Load().Refusal != want {
 		t.Errorf("%q", d.status.Load().Refusal)
 	}
 }

@@ -18,7 +18,7 @@ func TestWritesAreRefusedWhileTheDiskIsNearlyFull(t *testing.T) {
 	c := b.connect()
 	c.ask(wire.TypeFollow, 1, &wire.EdgeRequest{Me: []byte("a"), UserIDs: ids("b", "c")}, &wire.EdgeReply{})
 
-	disk.Store(&raftfsm.DiskStatus{FreeBytes: 7, MinFreeBytes: 800, Refusal: "7 bytes are free in data, writes need 800"})
+	disk.Store(&raftfsm.DiskStatus{FreeBytes: 7, MinFreeBytes: 800, Refusal: "7 bytes are free, writes need 800"})
 	edge := &wire.EdgeRequest{Me: []byte("a"), UserIDs: ids("d")}
 	for id, request := range []struct {
 		t wire.Type
@@ -28,7 +28,7 @@ func TestWritesAreRefusedWhileTheDiskIsNearlyFull(t *testing.T) {
 		{wire.TypeImport, &wire.ImportRequest{Rows: []wire.ImportRow{{Follower: []byte("x"), Followee: []byte("y")}}}},
 	} {
 		c.request(request.t, uint32(id)+2, request.m)
-		c.wantError(uint32(id)+2, wire.Unavailable, "7 bytes are free in data, writes need 800")
+		c.wantError(uint32(id)+2, wire.Unavailable, "7 bytes are free, writes need 800")
 	}
 	if got := c.check("a", "b", "c", "d"); got != "220" {
 		t.Errorf("a sees %s", got)
@@ -59,7 +59,7 @@ func TestNodeServesAndDeliversBelowTheMark(t *testing.T) {
 	defer b.stop()
 	c := b.connect()
 	c.request(wire.TypeFollow, 2, &wire.EdgeRequest{Me: []byte("f"), UserIDs: ids("a")})
-	c.wantError(2, wire.Unavailable, "1048576 bytes are free in data, writes need 671088640")
+	c.wantError(2, wire.Unavailable, "1048576 bytes are free, writes need 671088640")
 	if got := c.check("a", "b", "f"); got != "20" {
 		t.Errorf("a sees %s", got)
 	}
