@@ -73,9 +73,9 @@ type ShardStatus struct {
 	// Queued is how many commands of writes wait for a place in the log, InFlight how
 	// many log entries for their commit, and Waiting how many changes that clients wait
 	// for until another shard shows them. They are 0 unless this node leads the shard.
-	Queued     int    `json:"queued,omitempty"`
-	InFlight   int    `json:"in_flight,omitempty"`
-	Waiting    int    `json:"waiting,omitempty"`
+	Queued     int    `json:"queued"`
+	InFlight   int    `json:"in_flight"`
+	Waiting    int    `json:"waiting"`
 	GraphBytes uint64 `json:"graph_bytes"`
 }
 

@@ -140,7 +140,7 @@ func (r *importRun) close() {
 
 // run imports and reports, whether or not it got to the end.
 func (r *importRun) run(c *cli.Context, s *session) (err error) {
-	if r.rejects, err = openRejects(c.String(flagRejects), r.from > 1); err != nil {
+	if r.rejects, err = openRejects(c.String(flagRejects), c.Args().First(), r.from > 1); err != nil {
 		return err
 	}
 	r.acknowledged = r.from - 1

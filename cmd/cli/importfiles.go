@@ -62,10 +62,15 @@ type rejects struct {
 }
 
 // openRejects opens the list, nil when path is empty. An import that is resumed
-// continues it.
-func openRejects(path string, resumed bool) (*rejects, error) {
+// continues it. The list may not be the file that is imported.
+func openRejects(path, input string, resumed bool) (*rejects, error) {
 	if path == "" {
 		return nil, nil
+	}
+	if listed, err := os.Stat(path); err == nil {
+		if read, err := os.Stat(input); err == nil && os.SameFile(listed, read) {
+			return nil, console.Usagef("--%s: %s is the file to import; name another one", flagRejects, path)
+		}
 	}
 	how := os.O_TRUNC
 	if resumed {

@@ -314,3 +314,15 @@ func TestShellQuote(t *testing.T) {
 		}
 	}
 }
+
+func TestImportDoesNotListRejectsInItsInput(t *testing.T) {
+	const edges = "a b\nc d\n"
+	input := write(t, "edges", []byte(edges))
+	r := startNode(t).run("import", input, "--rejects", input)
+	if r.status != 2 || !strings.Contains(r.stderr, "is the file to import") {
+		t.Errorf("%+v", r)
+	}
+	if text, err := os.ReadFile(input); err != nil || string(text) != edges {
+		t.Errorf("the input is now %q, %v", text, err)
+	}
+}

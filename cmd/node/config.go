@@ -167,8 +167,15 @@ func listenTCP(flag, address string) (net.Listener, error) {
 	return l, err
 }
 
-// listenUnix takes over the socket that a node left behind when it was killed.
+// listenUnix takes over the socket that a node left behind when it was killed,
+// and nothing but a socket.
 func listenUnix(path string) (net.Listener, error) {
+	if path == "" {
+		return nil, console.Usagef("--%s: unix: is followed by the path of the socket", flagListen)
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != os.ModeSocket {
+		return nil, fmt.Errorf("%s is there and is no socket; choose another path", path)
+	}
 	l, err := net.Listen("unix", path)
 	if !errors.Is(err, syscall.EADDRINUSE) {
 		return l, err

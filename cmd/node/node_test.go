@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,5 +40,21 @@ func TestFailureDoesNotWaitForAHungShutdown(t *testing.T) {
 				<-time.After(tc.hangs) // the bubble outlives what was left behind
 			})
 		})
+	}
+}
+
+func TestOnlyASocketIsTakenOver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := listenUnix(path); err == nil {
+		t.Error("listens on a file", l.Close())
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "precious" {
+		t.Errorf("the file is now %q, %v", text, err)
+	}
+	if l, err := listenUnix(""); err == nil {
+		t.Error("listens without a path", l.Close())
 	}
 }
