@@ -93,6 +93,7 @@ func TestPortRefusesWrongProofs(t *testing.T) {
 			t.Errorf("a stranger is answered %+v", got)
 		}
 		stranger.close()
+		synctest.Wait() // the port logs after it has closed the connection
 		if !strings.Contains(b.logged.String(), errPortProof.Error()) {
 			t.Errorf("logged %q", b.logged.String())
 		}
