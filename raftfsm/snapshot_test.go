@@ -85,24 +85,28 @@ func TestSnapshotWhileApplying(t *testing.T) {
 	defer closeHost(t, h.testHost)
 	h.apply(t, 50)
 	stop := make(chan struct{})
+	applied := make(chan struct{}) // taken when the next snapshot waits for an entry
 	var wg sync.WaitGroup
 	wg.Go(func() {
+		defer close(applied)
 		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
 			e := h.next()
 			h.entries = append(h.entries, e)
 			if _, err := h.g.Apply(e).Wait(); err != nil {
 				t.Error(err)
 				return
 			}
+			select {
+			case <-stop:
+				return
+			case applied <- struct{}{}:
+			default:
+			}
 		}
 	})
 	sums := map[uint64]uint64{}
 	for range 30 {
+		<-applied
 		if err := h.g.Snapshot(); err != nil {
 			t.Error(err)
 		}
